@@ -17,7 +17,6 @@ from reminderd.store.sqlite import opening
 from tests.support.case_ids import LONGEST, case_id
 from tests.support.certificates import read_certificates_once
 from tests.support.databases import (
-    STORE,
     examine_after_copying,
     is_for_its_engine,
     large_target,
@@ -40,7 +39,10 @@ if os.access(_MEMORY, os.W_OK) and os.statvfs(_MEMORY).f_bavail * os.statvfs(_ME
 
 read_certificates_once()
 
+# Once and not by a fixture, which twelve thousand tests would set up. tests/store/sqlite has the program's own back.
+vars(opening)["_examine"] = examine_after_copying
 _COST_OF_PASSWORDS = {name: getattr(passwords, name) for name in ("_ROUNDS", "_KIB")}
+vars(passwords).update(_ROUNDS=1, _KIB=8)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -82,15 +84,6 @@ def _restore_logging() -> Iterator[None]:
         logger.remove()
         logging.captureWarnings(capture=False)
         root.handlers, root.level = handlers, level
-
-
-@pytest.fixture(autouse=True)
-def _cheap_databases_and_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copy the tables of a new SQLite file, but where their making is tested; hash passwords at the least cost."""
-    if STORE / "sqlite" not in request.path.parents:
-        monkeypatch.setattr(opening, "_examine", examine_after_copying)
-    monkeypatch.setattr(passwords, "_ROUNDS", 1)
-    monkeypatch.setattr(passwords, "_KIB", 8)
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def backup(config: Config, file: Path, *, force: bool) -> None:
     The daemon may run meanwhile.
     """
     path = _file_of(config)
-    if not path.exists():
+    if config.database.is_missing:
         fail(f"{path}: there is no database yet")
     with closing(open_as_it_is(path)) as connection:
         made = copy(connection, file, replace=force, never=files_in_use(config))
@@ -151,7 +151,7 @@ def migrate(config: Config) -> None:
         _upgrade_server(target)
         return
     path = target.path
-    if not path.exists():
+    if config.database.is_missing:
         fail(f"{path}: there is no database yet")
     newest = migrations()[-1].number
     with closing(open_as_it_is(path)) as connection:

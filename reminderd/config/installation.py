@@ -98,8 +98,14 @@ class DatabaseConfig:
 
     @property
     def is_missing(self) -> bool:
-        """Whether there is no database file yet; False for a server, which reports a missing database itself."""
-        return self.path is not None and not self.path.exists()
+        """Whether there is no database file yet; False for a server, which reports a missing database itself.
+
+        False also if this user may not look into its folder, as opening the file then fails with the reason.
+        """
+        try:
+            return self.path is not None and not self.path.exists()
+        except PermissionError:
+            return False
 
     @property
     def uploads(self) -> Path:

@@ -21,7 +21,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "message": N_("message %(number)s"),
 }
 """The units of rows, and how a row is named by its number."""
-_OURS: Final = frozenset({"status", "unit"})
+_OURS: Final = frozenset({"delimiter", "status", "unit"})
 """The places that are filled with our own words."""
 _ROW: Final = re.compile(r"(line|entry|message) (\d+): (?:warning: )?")
 _FIELD: Final = re.compile(r"([a-z_]+): ")
@@ -153,6 +153,7 @@ PIECES: Final = (
     N_('the call "%(cadence)s" is left out: there are no calling hours before the appointment'),
     N_("not the one that its ref had before"),
     N_("nobody is called until staff use reminderd accept, or cancel"),
+    N_("phone number changed (%(source)s), the former one ended in %(digits)s: accept the new one, or cancel"),
     N_("not changed: the reminder is already %(status)s"),
     N_("not changed: it was called already and will be again"),
     N_("expected it unchanged, or another ref"),
@@ -161,6 +162,13 @@ PIECES: Final = (
     N_("%(ref)s may be %(other)s, rewritten by a spreadsheet, as both have the same phone number"),
     N_("expected refs formatted as text, and one reminder for one appointment"),
     # tables
+    N_("%(encoding)s, %(delimiter)s between cells"),
+    N_("commas"),
+    N_("semicolons"),
+    N_("tabs"),
+    N_("pipes"),
+    N_("above the header: 1 row skipped"),
+    N_("above the header: %(number)s rows skipped"),
     N_("more than the header has"),
     N_("they don't match"),
     N_("expected a cell in quotes to end with one, and a quote inside to be doubled"),
@@ -237,6 +245,9 @@ SHOWN_INSTEAD: Final[Mapping[str, str]] = {
 
 def mistake_of(catalog: Catalog, text: str) -> str:
     """Return a mistake, a warning, or several of them, in the language of the pages."""
+    whole = catalog.sentence(text)
+    if whole != text:
+        return whole
     return _BETWEEN.join(_piece(catalog, piece) for piece in text.split(_BETWEEN))
 
 

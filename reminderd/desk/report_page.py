@@ -19,7 +19,15 @@ from reminderd.desk.catalog import N_, Catalog
 from reminderd.desk.charts import HEIGHT, LEFT, WIDTH, plot_of
 from reminderd.desk.page import PageRoute, render, see_other
 from reminderd.desk.state import Desk
-from reminderd.staff.standing import Row, days_of, needing_human, report_csv, rows_of, waiting_for_decision
+from reminderd.staff.standing import (
+    Row,
+    days_of,
+    needing_human,
+    report_csv,
+    rows_of,
+    standing_of,
+    waiting_for_decision,
+)
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.import_records import imports_between
@@ -165,6 +173,7 @@ async def report(desk: Desk, visitor: Session) -> Response:
         needs_human_definition=NEEDS_HUMAN_DEFINITION,
         need_a_human=NEED_A_HUMAN,
         share_definition=SHARE_DEFINITION,
+        standing_of=standing_of,
         address=_address,
         csv=_address(f"{PATH}/csv", **period.asked),
     )

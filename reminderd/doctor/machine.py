@@ -202,10 +202,10 @@ async def check_database(config: Config, clock: Clock, *, seconds: float) -> lis
     file = config.database.path
     if file is None:
         return []
-    if not file.exists():
+    if config.database.is_missing:
         fix = "nothing, if this is new: reminderd run or add creates it; else correct [database].url"
         return [unknown("database", f"there is none at {file}", fix)]
-    if not file.is_file():
+    if os.access(file, os.F_OK) and not file.is_file():
         return [wrong("database", f"{file} is no file", "correct [database].url")]
     look_at = partial(examine, file, seconds=seconds, numbering=numbering_of(config))
     try:
@@ -315,7 +315,7 @@ def check_results_folder(config: Config) -> list[Finding]:
     folder = config.results.path
     if folder is None:
         return []
-    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+    if os.access(folder, os.W_OK | os.X_OK) and folder.is_dir():
         return [good("results", "files can be written to [results].folder")]
     fix = "make the folder, and let the daemon's user write there, and its service as well; see operations.md, Back up"
     return [wrong("results", "no file can be written to [results].folder", fix)]

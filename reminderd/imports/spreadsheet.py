@@ -135,11 +135,13 @@ def open_sheet(
         if header.mistake is not None:
             raise FileRefusedError(f"the header: {header.mistake}")
         above = layout.above
-        skipped = [f"above the header: {above} row{'' if above == 1 else 's'} skipped"] if above else []
+        found = [f"{encoding_name(codec)}, {DELIMITERS[layout.delimiter]} between cells"]
+        if above:
+            found.append("above the header: 1 row skipped" if above == 1 else f"above the header: {above} rows skipped")
         yield Sheet(
             header=header.cells,
             unit=SPREADSHEET_UNIT,
-            found=[f"{encoding_name(codec)}, {DELIMITERS[layout.delimiter]} between cells", *skipped],
+            found=found,
             rows=lambda: islice(all_rows(), above + 1, None),
             all_rows=all_rows,
             size=os.fstat(file.fileno()).st_size,
@@ -190,14 +192,14 @@ def encoding_of(file: IO[bytes], named: str | None) -> str:
     if marked is not None:
         if named is not None and not marked.startswith(named[:6]):
             raise EncodingError(f"it begins with the mark of {encoding_name(marked)}; expected no --encoding")
+        _refuse_nul(begin.decode(marked, "ignore"))
         return marked
     _refuse_workbook(file, begin)
     if named == "utf-16":
         raise EncodingError("it does not begin with the mark of UTF-16; expected --encoding utf-16-le or utf-16-be")
     if named is not None:
         return named
-    if b"\0" in begin:
-        raise FileRefusedError("it contains NUL bytes, so it is not text; expected CSV, saved as UTF-8")
+    _refuse_nul(begin.decode("latin-1"))
     letters, bad = _counted(file)
     if letters >= bad:  # no other encoding makes sense of that many letters by chance
         return "utf-8"
@@ -225,6 +227,12 @@ def _refuse_workbook(file: IO[bytes], begin: bytes) -> None:
     if "[Content_Types].xml" in names:
         raise FileRefusedError(_EXCEL)
     raise FileRefusedError("it is a ZIP archive; expected the CSV file in it")
+
+
+def _refuse_nul(begin: str) -> None:
+    """Raise FileRefusedError if a text has NUL, as UTF-16 without its mark and UTF-32 have if read otherwise."""
+    if "\0" in begin:
+        raise FileRefusedError("it contains NUL bytes, so it is not text; expected CSV, saved as UTF-8")
 
 
 def _counted(file: IO[bytes]) -> tuple[int, int]:

@@ -177,7 +177,7 @@ def _counted(reasons: Mapping[str, int]) -> TextValue:
     if not reasons:
         return 0
     each = [
-        Sentence("%(number)s %(reason)s", {"number": reminders, "reason": Sentence(reason)})
+        Sentence("%(reason)s (%(number)s)", {"number": reminders, "reason": Sentence(reason)})
         for reason, reminders in reasons.items()
     ]
     return Sentence("%(all)s: %(reasons)s", {"all": sum(reasons.values()), "reasons": each}, between=", ")

@@ -300,6 +300,8 @@ def zipped(*names: str) -> bytes:
         (b"\n\n", "it is empty"),
         (b'"ref,phone', "the header: quotes"),
         (HEADER + b"7,\0\0\0", "NUL bytes"),
+        (HEADER.decode().encode("utf-32"), "NUL bytes"),
+        (b"\xef\xbb\xbf" + HEADER + b"7,\0\0\0", "NUL bytes"),
         (OLD_EXCEL, "it is an Excel workbook; expected CSV: in Excel, save it as CSV UTF-8"),
         (zipped("[Content_Types].xml", "xl/workbook.xml"), "it is an Excel workbook; expected CSV"),
         (zipped("mimetype", "content.xml"), "it is an OpenDocument spreadsheet; expected CSV: in LibreOffice, save it"),

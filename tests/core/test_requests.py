@@ -20,6 +20,7 @@ from reminderd.core.requests import (
     normal_name,
     note_mistake,
     read_request,
+    source_mistake,
     warnings_of,
     why_never_callable,
     why_out_of_hours,
@@ -212,6 +213,14 @@ def test_a_request_without_remaining_calling_hours_will_expire() -> None:
 )
 def test_a_note_of_staff_is_one_printable_line(note: str, is_wrong: bool) -> None:
     assert (note_mistake(note) is not None) is is_wrong
+
+
+@pytest.mark.parametrize(
+    ("source", "is_wrong"),
+    [("", False), ("letter of 3 May", False), ("x" * 200, False), ("x" * 201, True), ("a\nb", True)],
+)
+def test_the_source_of_an_opt_out_is_one_printable_line_or_nothing(source: str, is_wrong: bool) -> None:
+    assert (source_mistake(source) is not None) is is_wrong
 
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"

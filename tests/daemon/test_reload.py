@@ -26,6 +26,7 @@ from tests.support.hostile_provider import HostileProvider, Line, answering, hea
 from tests.support.waiting import PATIENCE, until
 
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+AGAIN = "unexpected error; tried again in a minute"
 API = f'[api]\ntoken = "{TOKEN}"\n'
 
 
@@ -284,20 +285,25 @@ async def test_an_alert_in_flight_during_a_reload_is_sent_once(running: Reloadin
 
 
 @pytest.mark.parametrize(
-    ("section", "broken", "job"),
+    ("section", "broken", "line"),
     [
-        ('[alerts]\nurls = ["json://127.0.0.1"]\n', "reminderd.daemon.alerts.reminders_to_alert", "alerts"),
-        ('[import]\nfolder = "inbox"\n', "reminderd.imports.folder.Folder.complete_files", "[import].folder"),
+        ('[alerts]\nurls = ["json://127.0.0.1"]\n', "reminderd.daemon.alerts.reminders_to_alert", f"alerts: {AGAIN}"),
+        ('[import]\nfolder = "inbox"\n', "reminderd.imports.folder.Folder.complete_files", f"[import].folder: {AGAIN}"),
+        (
+            "",
+            "reminderd.staff.obstacles.Examined.examine",
+            "unknown whether waiting reminders can't be called: unexpected error",
+        ),
     ],
-    ids=["alerts", "folder"],
+    ids=["alerts", "folder", "examination"],
 )
 async def test_an_unexpected_error_in_a_side_job_does_not_stop_the_calls(
-    running: ReloadingClinic, monkeypatch: pytest.MonkeyPatch, section: str, broken: str, job: str
+    running: ReloadingClinic, monkeypatch: pytest.MonkeyPatch, section: str, broken: str, line: str
 ) -> None:
     (running.clinic.folder / "inbox").mkdir()
     monkeypatch.setattr(broken, lambda *_arguments, **_named: 1 / 0)
     await running.reload(section)
-    await running.line(f"{job}: unexpected error; tried again in a minute")
+    await running.line(line)
     running.clinic.insert("r1")
     await running.clinic.until("r1", "processing")
 

@@ -26,7 +26,7 @@ from reminderd.store.import_records import begin_import
 from reminderd.store.rows import to_ms
 from tests.support.builders import NOW
 from tests.support.databases import ON_EACH_ENGINE
-from tests.support.desk import DeskServer, Page, desk_of, titles_name_nobody
+from tests.support.desk import DeskServer, Page, a_config, desk_of, titles_name_nobody
 from tests.support.rows import insert_row
 
 pytestmark = ON_EACH_ENGINE
@@ -156,6 +156,14 @@ async def test_the_files_of_the_days_are_listed(tmp_path: Path) -> None:
     assert (
         "list.csv (profile nightly): not finished; until then 0 added, 0 changed, 0 unchanged, 0 rejected" in page.text
     )
+
+
+async def test_the_reason_of_a_code_is_shown_in_the_language_of_the_pages(tmp_path: Path) -> None:
+    async with desk_of(tmp_path, config=a_config(language="de")) as server:
+        reason = "the provider reported: failed (SIP 404)"
+        await insert(server, "failed", status="failed", end_code="provider_failed", last_error=reason)
+        page = await server.browser.get("/report")
+    assert "der Anbieter meldet: fehlgeschlagen (SIP 404)" in page.text
 
 
 async def test_a_name_with_markup_is_only_text(tmp_path: Path) -> None:

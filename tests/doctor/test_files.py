@@ -151,6 +151,38 @@ def test_a_backup_folder_that_the_daemon_cannot_write_to_is_an_error(folder: Pat
     assert "wrong no backup can be written to [backup].folder" in result.stdout.splitlines()
 
 
+# Checks what is in the folder named by its argument as a user who may not look into it.
+SHUT_OUT = """
+import os, sys
+from pathlib import Path
+import trio
+from reminderd.clock import SystemClock
+from reminderd.config import load_config
+from reminderd.doctor.machine import check_database, check_results_folder
+config = load_config(None, {}, Path(sys.argv[1]))
+trio.run(lambda: check_database(config, SystemClock(), seconds=1))  # loads all that this user can't load afterward
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+else:
+    Path(sys.argv[1]).chmod(0)
+print("missing", config.database.is_missing)
+for finding in [*trio.run(lambda: check_database(config, SystemClock(), seconds=1)), *check_results_folder(config)]:
+    print(finding.mark, finding.about)
+"""
+
+
+def test_a_folder_that_this_user_may_not_enter_is_an_error_and_not_empty(folder: Path) -> None:
+    (folder / "config.toml").write_text(f'{CONFIG}[results]\nfolder = "answers"\n')
+    with open_sync(folder / "reminderd.db"):
+        pass
+    folder.chmod(0o700)
+    command = [sys.executable, "-c", SHUT_OUT, str(folder)]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())
+    folder.chmod(0o700)
+    assert result.stdout.splitlines() == ["missing False", "wrong database", "wrong results"]
+
+
 def test_unreadable_files_are_not_called_good(folder: Path) -> None:
     folder.chmod(0o700)
     command = [sys.executable, "-c", AS_NOBODY, str(folder)]

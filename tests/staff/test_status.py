@@ -21,9 +21,11 @@ from reminderd.store.any_engine import open_sync
 from reminderd.store.connection import snapshot, transaction
 from reminderd.store.daemon_rows import record_alive
 from reminderd.store.import_records import begin_import, end_import
+from reminderd.store.rows import to_ms
 from reminderd.store.shared_state import set_pause
 from tests.support.builders import NOW, a_daemon
 from tests.support.databases import url_of
+from tests.support.rows import insert_row
 
 pytestmark = pytest.mark.also_on_postgres
 
@@ -64,6 +66,16 @@ def test_each_fact_has_a_line(target: Target) -> None:
     assert found["dialing"] == "not paused"
     assert "results" not in found
     assert found["daemons"] == "none"
+
+
+def test_held_reminders_are_counted_by_their_reason(target: Target) -> None:
+    with open_sync(target) as connection:
+        for place, code in enumerate(("hours", "redial", "redial")):
+            row = {"id": f"r{place}", "phone_number": "+12025550147", "message": "Hello", "scheduled_at": to_ms(NOW)}
+            insert_row(connection, "reminders", row | {"hold_code": code})
+    held = lines(seen(config_of(target)))["held"]
+    assert held.startswith("3: ")
+    assert set(held[3:].split(", ")) == {"outside the calling hours (1)", "not reached yet; will be called again (2)"}
 
 
 def test_all_daemons_that_are_alive_are_named_with_what_they_do(target: Target) -> None:

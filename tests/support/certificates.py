@@ -5,6 +5,7 @@ import ssl
 from functools import cache
 from typing import Any
 
+import certifi
 import httpx
 from httpx._transports import default as transports
 
@@ -16,7 +17,7 @@ def read_certificates_once() -> None:
 
     Each client would read the certificates again, which takes 25 ms, though nearly all servers of tests have no TLS.
     """
-    at_start = _named_in_the_environment()
+    at_start = _files()
 
     @cache
     def shared(*, trust_env: bool) -> ssl.SSLContext:
@@ -27,13 +28,13 @@ def read_certificates_once() -> None:
         cert: Any = None,
         trust_env: Any = True,  # noqa: FBT002 - the same
     ) -> ssl.SSLContext:
-        if verify is True and cert is None and _named_in_the_environment() == at_start:
+        if verify is True and cert is None and _files() == at_start:
             return shared(trust_env=trust_env)
         return _create_ssl_context(verify, cert, trust_env)
 
     httpx.create_ssl_context = transports.create_ssl_context = create_ssl_context  # type: ignore[attr-defined]
 
 
-def _named_in_the_environment() -> tuple[str | None, ...]:
-    """Return which certificates httpx would trust because a variable names them."""
-    return tuple(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+def _files() -> tuple[str | None, ...]:
+    """Return which files httpx would read."""
+    return certifi.where(), *map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))

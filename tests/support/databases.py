@@ -75,7 +75,7 @@ def new_target(engine_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         server.drop(database)
 
 
-_examine, _migrations = opening._examine, migrations
+examine, _migrations = opening._examine, migrations
 
 
 def examine_after_copying(file: Path) -> None:
@@ -87,7 +87,7 @@ def examine_after_copying(file: Path) -> None:
             copy.chmod(0o600)
             os.link(copy, file)
         copy.unlink(missing_ok=True)
-    _examine(file)
+    examine(file)
 
 
 @cache

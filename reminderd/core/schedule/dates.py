@@ -75,7 +75,7 @@ _SLASHED: Final = re.compile(
 
 
 _HALF: Final = re.compile(r"[0-9]\s*[ap]\.?\s?m\b", re.IGNORECASE)
-_BEFORE_NOON: Final = re.compile(r"(?:^|[ ,])(?:0?[1-9]|1[01])[:.][0-9]{2}(?:[:.][0-9]{2})?\s*$")
+_BEFORE_NOON: Final = re.compile(r"(?:^|[ ,])(?:[1-9]|1[01])[:.][0-9]{2}(?:[:.][0-9]{2})?\s*$")
 
 
 class DayOrder(StrEnum):
@@ -149,7 +149,7 @@ def day_orders(text: str) -> frozenset[DayOrder]:
 
 @lru_cache(maxsize=2_000)  # a table has the same few times in most lines
 def has_half(text: str) -> bool | None:
-    """Return whether a time is written with AM or PM; None if that makes no difference, as for 16:30 or in ISO 8601."""
+    """Return whether a time is written with AM or PM; None if that makes no difference, as for 16:30 or 09:30."""
     if _HALF.search(text) is not None:
         return True
     return False if _BEFORE_NOON.search(text) is not None and _ISO.fullmatch(text.strip()) is None else None
