@@ -153,6 +153,7 @@ PIECES: Final = (
     N_('the call "%(cadence)s" is left out: there are no calling hours before the appointment'),
     N_("not the one that its ref had before"),
     N_("nobody is called until staff use reminderd accept, or cancel"),
+    N_("phone number changed (%(source)s), the former one ended in %(digits)s: accept the new one, or cancel"),
     N_("not changed: the reminder is already %(status)s"),
     N_("not changed: it was called already and will be again"),
     N_("expected it unchanged, or another ref"),
@@ -244,6 +245,9 @@ SHOWN_INSTEAD: Final[Mapping[str, str]] = {
 
 def mistake_of(catalog: Catalog, text: str) -> str:
     """Return a mistake, a warning, or several of them, in the language of the pages."""
+    whole = catalog.sentence(text)
+    if whole != text:
+        return whole
     return _BETWEEN.join(_piece(catalog, piece) for piece in text.split(_BETWEEN))
 
 

@@ -143,8 +143,19 @@ async def test_a_detail_beyond_the_reason_is_shown_once(tmp_path: Path) -> None:
         )
         page = await desk.browser.get("/")
     first, second = lines(page, "open")
-    assert "this reminder can't be called phone_number: too short" in first
+    assert "this reminder can't be called phone number: too short" in first
     assert second.count("outcome unknown") == 1
+
+
+async def test_a_detail_is_shown_in_the_language_of_the_pages(tmp_path: Path) -> None:
+    changed = "phone number changed (list.csv), the former one ended in 47: accept the new one, or cancel"
+    async with desk_of(tmp_path, config=a_config(language="de")) as desk:
+        await add(desk, "a", status="failed", end_code="invalid", last_error="phone_number: not a phone number")
+        await add(desk, "b", hold_code="number_changed", last_error=changed)
+        page = await desk.browser.get("/")
+    first, second = lines(page, "open")
+    assert "Telefonnummer: keine Telefonnummer" in first
+    assert "Telefonnummer geändert (list.csv), die frühere endete auf 47" in second
 
 
 async def test_an_appointment_is_named_with_its_time(tmp_path: Path) -> None:
