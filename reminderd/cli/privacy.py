@@ -147,7 +147,7 @@ _UNPRINTABLE: Final = re.compile(r"[^ -~\w]")
 
 
 def _source(text: str) -> str:
-    """Return a typed source of an opt-out, without invisible characters; end if it is none."""
+    """Return the source of an opt-out as it was typed, without invisible characters; end if it is not valid."""
     source = normal_name(text)
     mistake = source_mistake(source)
     if mistake is not None:

@@ -194,7 +194,7 @@ _DENIED: Final = re.compile(
     rf"\b(?:no|not|non|without)(?: (?:an?|any|the|answering))*(?: (?:{_NAMES})\w*)+"
     rf"|\b(?:{_NAMES})\w*(?: detection)?(?: is| was)? (?:(?:off|false|not (?:detected|found|recognized))\b|no$)"
 )
-"""Says that no machine has answered, as in `not_a_machine`; `machine_no_beep` denies only the beep."""
+"""A pattern for words that deny a machine, like `not_a_machine`; `machine_no_beep` denies only the beep."""
 
 
 @lru_cache(maxsize=64)

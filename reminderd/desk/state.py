@@ -58,7 +58,7 @@ class Pulse:
             return self._mark
 
     async def changed(self, since: str) -> None:
-        """Wait until something was committed since a mark, or until the stop; continue if nothing can be read."""
+        """Wait until something was committed since a mark, or until the stop, even while nothing can be read."""
         while not self.stopping.is_set() and await self._look() == since:
             with trio.move_on_after(LOOK):
                 await self.stopping.wait()

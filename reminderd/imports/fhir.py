@@ -87,10 +87,10 @@ class _Appointment:
     participants: Sequence[_Participant]
     contained: Mapping[str, _Actor]
     base: str
-    """The address of its server, which relative references continue; empty if not known."""
+    """The address of its server, to which relative references belong; empty if not known."""
 
     def is_here(self, actor: _Actor, base: str) -> bool:
-        """Return whether a participant may be of the server with this address, or for "" of its own server."""
+        """Return whether a participant may belong to the server with this address, or to the appointment's for ""."""
         if base or not actor.url.startswith("http"):
             return not base or not actor.url or actor.url.startswith(base)
         return actor.url.startswith(self.base)

@@ -62,7 +62,7 @@ class Element:
         return [Element(each, self._inside(name)) for each in found]
 
     def _inside(self, name: str) -> Callable[[str], None]:
-        """Return what is called with each mistake in an element of this name, so that the mistake has its place."""
+        """Return a function that records a mistake in an element of this name, with its place."""
         return lambda mistake: self.wrong(f"{name}.{mistake}")
 
 

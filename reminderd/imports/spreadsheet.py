@@ -63,7 +63,7 @@ _LETTERS: Final = {
     b"any": rb"[A-Za-z\xc0-\xd6\xd8-\xf6\xf8-\xff]",
     b"small": rb"[a-z\xdf-\xf6\xf8-\xff]",
 }
-"""The letters of Windows-1252 that are no signs in the encodings of MS-DOS and of the old Mac OS."""
+"""The bytes that are letters in Windows-1252, and no signs in the encodings of MS-DOS and of the old Mac OS."""
 _STRANGE: Final = re.compile(
     rb"""
       (?<=%(any)b) [\x80-\x84\x86-\x90\x93-\x97\x99\x9b-\x9d\xa4\xa7] (?=%(small)b)   # a low quote in J.ger
@@ -73,15 +73,15 @@ _STRANGE: Final = re.compile(
     % _LETTERS,
     re.VERBOSE,
 )
-"""What no text in Windows-1252 has: a sign inside a word, or a capital letter after a small one.
+"""Bytes that no text in Windows-1252 contains: a sign inside a word, or a capital letter after a small one.
 
 In the encodings of MS-DOS and of the old Mac OS, in which Excel also saves CSV, these bytes are letters.
 """
 _CARON: Final = 0x9A
-"""A small š, which is ö in Mac OS Roman."""
+"""The byte that is a small š in Windows-1252, and ö in Mac OS Roman."""
 _CARON_IN_WORD: Final = re.compile(rb"(?<=%(any)b)\x9a" % _LETTERS)
 _WESTERN: Final = re.compile(rb"%(any)b[\xe0-\xf6\xf8-\xfc]|[\xc0-\xd6\xd8-\xdc]%(small)b" % _LETTERS)
-"""Letters beyond ASCII in a word, which are mostly signs in the other encodings."""
+"""Bytes that are letters beyond ASCII in a word, and mostly signs in the other encodings."""
 
 
 class EncodingError(FileRefusedError):
@@ -230,7 +230,7 @@ def _refuse_workbook(file: IO[bytes], begin: bytes) -> None:
 
 
 def _refuse_nul(begin: str) -> None:
-    """Raise FileRefusedError if a text has NUL, as UTF-16 without its mark and UTF-32 have if read otherwise."""
+    """Raise FileRefusedError if a text has NUL, as UTF-32 and UTF-16 without its mark have in another encoding."""
     if "\0" in begin:
         raise FileRefusedError("it contains NUL bytes, so it is not text; expected CSV, saved as UTF-8")
 

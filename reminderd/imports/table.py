@@ -59,7 +59,7 @@ _TIMES: Final = ("scheduled_at", "expires_at", "appointment_at")
 
 
 def with_one_clock(rows: Iterable[CsvRow], columns: Columns, unit: str) -> Iterator[CsvRow]:
-    """Yield every row, and check that no column has times with AM or PM and others without: is 1:30 at night?
+    """Yield every row, and check that no column has times with AM or PM and others without, like 1:30.
 
     Raises:
         FileRefusedError: A column has both.

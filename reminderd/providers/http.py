@@ -120,7 +120,7 @@ class HttpClient:
             timeout: for one request and its whole answer.
             max_connections: the most requests at a time; further ones wait within their timeout.
             reads_certificates: whether the certificates are read at once, so that an error is seen at the start. If all
-                URLs are http, they need not be read, which takes long. A URL with https always gets TLS.
+                URLs are http, this is not needed, and reading takes long. A URL with https always gets TLS.
             trust: whose certificates are accepted; by default those of certifi's authorities, even if the environment
                 names others.
 

@@ -198,7 +198,7 @@ async def play_call(
 ) -> None:
     """Move a call from status to status, a step apart, and report each.
 
-    Returns when every webhook is accepted or given up; `delivered` is set as soon as the last webhook is.
+    Returns when every webhook is accepted or given up; `delivered` is set once this applies to the last one.
     """
     first = () if call.behavior.extra_status is None else (call.behavior.extra_status,)
     async with trio.open_nursery() as deliveries:

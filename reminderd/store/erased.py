@@ -90,7 +90,7 @@ def anonymize_calls(connection: Connection, now: datetime, *, spellings: Iterabl
 
 def forget_erased(connection: Connection, now: datetime) -> int:
     """Delete the calls that erasures have left and that no limit counts anymore; return how many."""
-    # In order, every hash is after its prefix, and before the prefix followed by "g".
+    # In the order of texts, every hash is after its prefix, and before the prefix followed by "g".
     rows = connection.execute(_HASHES, {"first": ERASED, "after": f"{ERASED}g"}).fetchall()
     return sum(_delete_old(connection, now, row["phone_number"]) for row in rows)
 

@@ -32,7 +32,7 @@ class Feed:
         return await self.database.read(partial(changes_after, cursor=cursor, limit=limit))
 
     async def changed(self, seq: int) -> None:
-        """Wait until there is a change with a higher number, or until the stop; continue if nothing can be read."""
+        """Wait until there is a change with a higher number, or until the stop, even while nothing can be read."""
         while not self.stopping.is_set() and await self._look() <= seq:
             with trio.move_on_after(LOOK):
                 await self.stopping.wait()

@@ -178,7 +178,7 @@ def document_in(body: bytes, expected: str) -> object:
 
 
 def _with_each_key_once(pairs: Sequence[tuple[str, object]]) -> Mapping[str, object]:
-    """Return a JSON object; of a key with two values, nobody knows which is meant."""
+    """Return a JSON object, but refuse a key with two values, as nobody knows which is meant."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ProblemError(400, "an object has a key twice; expected each key once")

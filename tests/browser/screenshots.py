@@ -82,7 +82,7 @@ def demo(folder: Path, language: str) -> Iterator[str]:
 
 
 def main(languages: list[str]) -> None:
-    """Make all pictures, or for looking at them only, those of another language in a separate folder."""
+    """Make all pictures; those of other languages, which are only for looking at, go to separate folders."""
     with sync_playwright() as playwright, TemporaryDirectory() as name:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for language in languages or ["en"]:

@@ -77,7 +77,7 @@ async def test_our_own_pages_are_recognized_also_before_the_first_account(
         assert await looked(desk.url, ask) == (Mark.GOOD, "they answer at 127.0.0.1 port N")
 
 
-async def test_another_program_in_their_place_is_wrong(ask: DoctorClient) -> None:
+async def test_another_program_on_the_port_of_the_pages_is_wrong(ask: DoctorClient) -> None:
     async with hostile(answering(200, b"Hello.")) as server:
         mark, text = await looked(server.url, ask)
     assert (mark, text) == (Mark.WRONG, "127.0.0.1 port N is used by a program that does not answer as they do")

@@ -113,7 +113,7 @@ async def test_a_404_for_the_providers_id_means_not_found(provider_at: Maker) ->
         pytest.param(answering(503), id="503"),
     ],
 )
-async def test_an_answer_that_does_not_fit_the_call_proves_nothing(script: Script, provider_at: Maker) -> None:
+async def test_an_answer_that_does_not_match_the_call_proves_nothing(script: Script, provider_at: Maker) -> None:
     assert isinstance(await fetched(script, provider_at), NoAnswer)
 
 

@@ -198,9 +198,9 @@ def _end_unneeded(
 
 
 def _heard_in(ledger: Ledger, call: Call) -> list[tuple[Member, Reminder]]:
-    """Return the reminders that were heard. If nothing is marked, as after a restore, a key proves it for all.
+    """Return the reminders that were heard; if none is marked as spoken, as after a restore, a key proves it for all.
 
-    A reminder that has left the call since shows by its mark that the others were not spoken.
+    The mark of a reminder that has left the call since counts, too: it shows that those without one were not spoken.
     """
     is_marked = any(member.spoken for member in ledger.members_of(call))
     return [(member, one) for member, one in ledger.current_members(call) if member.spoken or not is_marked]

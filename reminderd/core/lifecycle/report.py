@@ -66,7 +66,7 @@ def call_of(ledger: Ledger, report: Report) -> Call | None:
 
 
 def certain(call: Call, finding: LookUpAnswer) -> LookUpAnswer:
-    """Return the finding of a look-up; return no answer if it has our ids of another call.
+    """Return the finding of a look-up, or that there is no answer if the finding has our ids of another call.
 
     The provider may have used its own id again. For an adopted call, it may repeat an `attempt_id` that we do not know.
     """

@@ -191,7 +191,7 @@ class Simulator:
 async def play_call(call: TwilioCall, delivered: trio.Event, *, simulator: Simulator) -> None:
     """Play one call from the queue to its end, with the status callbacks that its request asks for.
 
-    Returns when every status callback is accepted or given up; `delivered` is set once that holds for the last one.
+    Returns when every status callback is accepted or given up; `delivered` is set once this applies to the last one.
     """
     async with trio.open_nursery() as deliveries:
         callbacks = _StatusCallbacks(simulator=simulator, deliveries=deliveries, delivered=delivered)

@@ -182,7 +182,7 @@ def test_there_are_clock_changes_of_all_kinds() -> None:
 
 
 def around(wall: int) -> Iterator[tuple[Span, ...]]:
-    """Yield hours that begin, end, are within, break or continue at the clock's minute at which it is changed."""
+    """Yield hours around the minute at which the clock is changed: across it, after it, with a break, from it on."""
     for spans in (
         [(wall - 45, wall + 10)],
         [(wall + 10, wall + 20)],

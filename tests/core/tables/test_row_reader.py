@@ -317,7 +317,7 @@ TWO_TIMES = ["Mobile", "Home phone", "Message", "Call at", "Appointment at", ""]
         ["Phone 1", "Phone 2", "Message", "Call at"],
     ],
 )
-def test_below_a_header_with_other_columns_no_cell_is_under_its_header(below: list[str]) -> None:
+def test_a_second_header_with_other_columns_is_refused(below: list[str]) -> None:
     columns = columns_of(TWO_TIMES, {})
     rows = [CsvRow(2, ["+4930123456", "", "Hello.", "2027-03-01 16:00", "2027-03-02 16:00"]), CsvRow(4, below)]
     with pytest.raises(FileRefusedError, match=r"^line 4 is a header with other columns; expected one table in a file"):
@@ -337,5 +337,5 @@ def test_below_a_header_with_other_columns_no_cell_is_under_its_header(below: li
         CsvRow(4, ["Home phone", "Mobile"], "quotes: odd"),
     ],
 )
-def test_a_row_that_is_no_other_header_is_left_to_its_reader(row: CsvRow) -> None:
+def test_a_row_that_is_no_second_header_is_read(row: CsvRow) -> None:
     assert list(of_one_table(TWO_TIMES, columns_of(TWO_TIMES, {}), [row], "line")) == [row]

@@ -104,7 +104,7 @@ async def test_a_404_means_not_found(twilio_at: Maker) -> None:
         pytest.param(answering(302, Location="/"), id="302"),
     ],
 )
-async def test_an_answer_that_does_not_fit_the_call_proves_nothing(
+async def test_an_answer_that_does_not_match_the_call_proves_nothing(
     idle_clock: MockClock, script: Script, twilio_at: Maker
 ) -> None:
     finding = await fetched(script, twilio_at)
