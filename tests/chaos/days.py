@@ -250,7 +250,7 @@ class Days:
             await self._drops(f"day{day}.csv")
             left = DAY_SECONDS - (SystemClock().now() - start).total_seconds()
             await trio.sleep(max(left, 0) if day < DAYS else 0)
-        with suppress(trio.TooSlowError):  # what is left to do is found when all is compared
+        with suppress(trio.TooSlowError):  # the comparison at the end finds what was not done
             await until(self._is_at_rest)
         self._stopping = True
         if self.target.program is not None:

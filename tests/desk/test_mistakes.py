@@ -38,7 +38,7 @@ def test_several_mistakes_and_a_warning_of_a_row_are_taken_apart() -> None:
 
 def test_how_a_table_is_read_is_shown_in_the_language() -> None:
     assert mistake_of(GERMAN, "UTF-8, semicolons between cells") == "UTF-8, Semikolons zwischen den Zellen"
-    assert mistake_of(GERMAN, "above the header: 2 rows skipped") == "über der Kopfzeile: 2 Zeilen übergangen"
+    assert mistake_of(GERMAN, "above the header: 2 rows skipped") == "über der Kopfzeile: 2 Zeilen übersprungen"
 
 
 def test_options_of_the_command_are_said_as_the_page_has_them() -> None:

@@ -67,7 +67,7 @@ async def test_an_alert_and_a_result_are_sent_once_and_by_the_other_daemon_after
             clinic.insert("r1", "not a number")
             await system.heard(1)
             await receiver.heard(1)
-            # Else a kill lets the next one send them again.
+            # Otherwise, the next daemon would send them again after the kill.
             await until(lambda: clinic.count("deliveries") == 0 and clinic.count("alerts"))
             pid = pid_of_the_one_that_does(clinic, Job.ALERTS)
             assert pid == pid_of_the_one_that_does(clinic, Job.RESULTS_WEBHOOK)

@@ -131,7 +131,7 @@ def silent() -> Iterator[int]:
 def test_a_server_that_does_not_answer(silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from reminderd.store.postgres import sessions  # noqa: PLC0415
 
-    monkeypatch.setitem(sessions._PATIENCE, "connect_timeout", 2)  # libpq waits no shorter
+    monkeypatch.setitem(sessions._PATIENCE, "connect_timeout", 2)  # libpq never waits for less
     url = f"postgresql://clinic:{WRONG}@127.0.0.1:{silent}/clinic"
     assert refused(url, UNAVAILABLE) == "the server does not answer in time (connection timeout expired)"
 

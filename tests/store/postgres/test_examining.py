@@ -216,7 +216,7 @@ def test_a_server_that_waits_for_standbys_is_told_from_one_that_does_not() -> No
     with a_server() as server, server.connect() as connection:
         connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         connection.execute("SELECT pg_reload_conf()")
-        until_in_thread(lambda: facts_of(connection, now).waits_for_standbys)  # it is told a moment later
+        until_in_thread(lambda: facts_of(connection, now).waits_for_standbys)  # the server shows it a moment later
         connection.execute("SET synchronous_commit = local")
         assert not facts_of(connection, now).waits_for_standbys
 

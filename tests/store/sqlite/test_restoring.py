@@ -44,8 +44,8 @@ from tests.support.store import Store, a_store, contents
 
 LATER = NOW + 8 * HOUR
 
-# Restores the second file over the first, again and again on copies in the folder named last, and is struck dead by a
-# timer each time, later than the time before, until it comes to its end. Says what the database holds then. The first
+# Restores the second file over the first, again and again on copies in the folder named last. A timer kills it each
+# time, later than the time before, until it comes to its end. Then it prints what the database contains. The first
 # times are so short that it can't come to its end, even if it is now much quicker than when its time was taken.
 STRUCK = """
 import os, shutil, signal, sys, time
