@@ -36,8 +36,8 @@ _ANY_ZONE: Final = ZoneInfo("UTC")
 """For a request that is refused anyway, because of its time zone."""
 _UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff\ufffd]")
 _BREAKS: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
-_ROUNDED: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?E[+-]?[0-9]{2,3}")
-"""A long number as a spreadsheet shows it. Several numbers look the same in this way."""
+_ROUNDED: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+E[+-]?|E[+-])[0-9]{2,3}")
+"""A long number as a spreadsheet shows it, in the same way for several numbers. "2E05" may be a room or a code."""
 _SAME_REQUEST: Final = UUID("6f0b1d3c-52b1-5a51-9d2f-3f6a2f6f6d64")
 
 

@@ -193,7 +193,7 @@ def session_of(connection: Connection, now: datetime, *, digest: str, idle: time
 
 
 def record_use(connection: Connection, now: datetime, *, digest: str) -> None:
-    """Record that a session is in use: see `is_touched`."""
+    """Record that a session is in use: see `is_use_to_be_recorded`."""
     connection.execute(
         "UPDATE sessions SET seen_at = :now WHERE digest = :digest", {"now": to_ms(now), "digest": digest}
     )

@@ -163,6 +163,8 @@ def test_a_request_is_in_its_stored_form() -> None:
         ({"ref": "a\nb"}, "ref: not a name"),
         ({"ref": "2.027E+11"}, "ref: rounded by a spreadsheet, its digits are lost; expected the column formatted"),
         ({"ref": "2,02701E+14"}, "ref: rounded by a spreadsheet"),
+        ({"ref": "2E+11"}, "ref: rounded by a spreadsheet"),
+        ({"ref": "2.03E11"}, "ref: rounded by a spreadsheet"),
         ({"ref": "#N/A"}, "ref: a spreadsheet's error; expected a name"),
         ({"ref": "-"}, "ref: no letter or digit in it; expected a name"),
     ],
@@ -170,6 +172,13 @@ def test_a_request_is_in_its_stored_form() -> None:
 def test_a_request_that_is_refused_has_a_reason(wrong: dict[str, str], says: str) -> None:
     [found] = requested(**wrong)  # type: ignore[misc] # a list
     assert found.startswith(says)
+
+
+@pytest.mark.parametrize("ref", ["2E05", "7E12", "1E100-3", "E+11", "21E+11"])
+def test_a_code_that_only_resembles_a_rounded_number_is_a_ref(ref: str) -> None:
+    request = requested(ref=ref)
+    assert isinstance(request, ReminderRequest)
+    assert request.ref == ref
 
 
 def test_all_errors_of_a_request_are_listed_at_once() -> None:

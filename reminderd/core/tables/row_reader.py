@@ -38,7 +38,8 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]
             raise ColumnsError([f"{what}: {why}; {expected}"])
 
 
-_DIGIT: Final = re.compile(r"\d")
+_VALUE: Final = re.compile(r"(?:\d\D*){3}")
+"""Digits of a phone number or a time; a header has fewer, like "Phone 2"."""
 _NEEDED: Final = ("phone_number", "scheduled_at", "appointment_at")
 
 
@@ -55,11 +56,12 @@ def of_one_table(
     names = [normal_header(name) for name in header if name.strip()]
     places = [place for field in _NEEDED for place in columns.places.get(field, ())]
     for row in rows:
-        if row.mistake is None and _DIGIT.search(columns.text("phone_number", row.cells)) is None:
+        if row.mistake is None and _VALUE.search(columns.text("phone_number", row.cells)) is None:
             words = [row.cells[place] for place in places if place < len(row.cells)]
+            has_value = any(map(_VALUE.search, words))
             is_named = any(role_of(word) is not None or normal_header(word) in also for word in words)
             other = [normal_header(cell) for cell in row.cells if cell.strip()]
-            if is_named and other != names and is_header(row.cells, also=also):
+            if is_named and not has_value and other != names and is_header(row.cells, also=also):
                 what = f"{unit} {row.line} is a header with other columns"
                 raise FileRefusedError(f"{what}; expected one table in a file")
         yield row

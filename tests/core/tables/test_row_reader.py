@@ -314,6 +314,7 @@ TWO_TIMES = ["Mobile", "Home phone", "Message", "Call at", "Appointment at", ""]
         ["Mobile", "Home phone", "Message", "Appointment at", "Call at", ""],
         ["Fax", "Mobile", "Message", "Call at"],
         ["Wann anrufen", "Ref", "Own"],
+        ["Phone 1", "Phone 2", "Message", "Call at"],
     ],
 )
 def test_below_a_header_with_other_columns_no_cell_is_under_its_header(below: list[str]) -> None:
@@ -330,6 +331,8 @@ def test_below_a_header_with_other_columns_no_cell_is_under_its_header(below: li
         CsvRow(4, ["", "", "Text", "", ""]),
         CsvRow(4, ["n/a", "", "Text", "n/a", "", "Mobile"]),
         CsvRow(4, ["+4930123456", "Mobile", "Text", "2027-03-01 16:00"]),
+        CsvRow(4, ["Mobile", "", "Phone", "2027-03-01 16:00"]),  # a patient whose number is missing
+        CsvRow(4, ["Mobile", "", "Phone", "", "9:00"]),
         CsvRow(4, ["Mobile"]),
         CsvRow(4, ["Home phone", "Mobile"], "quotes: odd"),
     ],
