@@ -93,7 +93,7 @@ def test_the_quiet_time_after_a_restore_is_shown_until_it_is_over(terminal: Term
     with open_sync(terminal.folder / "reminderd.db") as connection:
         connection.execute("UPDATE settings SET value = value - 900000 WHERE key = 'restored_at'")
     assert terminal.type("list").stderr == ""
-    assert re.search("dialing +running", terminal.type("status", code=1).stdout)
+    assert re.search("dialing +not paused", terminal.type("status", code=1).stdout)
 
 
 @pytest.mark.parametrize("command", ["pause", "resume"])

@@ -153,7 +153,7 @@ def test_waiting_reminders_that_cannot_be_called_are_counted_by_reason(terminal:
         first, *lines = terminal.type("status", code=1).stdout.splitlines()
     assert document["uncallable"] == {reason: 1}
     assert first == "ERROR: 1 waiting reminder can't be called: correct them before they are due"
-    assert f"1: 1 {reason}" in " ".join(" ".join(lines).split())
+    assert f"1: {reason} (1)" in " ".join(" ".join(lines).split())
 
 
 def test_every_error_is_in_the_first_line_and_in_the_exit_code(terminal: Terminal) -> None:
@@ -183,7 +183,7 @@ def test_holds_and_a_pause_are_not_errors_and_the_first_line_names_the_pause(ter
     with answering(terminal, says()):
         said = terminal.type("status").stdout
         document = terminal.json("status")
-    assert "2: 1 outside the calling hours, 1 another call to this number is under way" in said
+    assert "2: outside the calling hours (1), another call to this number is under way (1)" in said
     assert re.fullmatch(r"OK, but dialing is paused by .+ since 20.*; reminderd resume ends it", said.splitlines()[0])
     assert re.search("dialing +paused by ", said)
     assert document["ok"] is True

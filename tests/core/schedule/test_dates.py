@@ -211,7 +211,9 @@ def test_a_local_time_that_occurs_twice_is_the_first_one() -> None:
         ("15.03.2027 4 p.m.", True),
         ("3/15/2027 1:30", False),
         ("15.03.2027, 9.30", False),
-        ("15.03.2027, 09.30", None),  # nobody writes the zero where AM and PM are left out
+        ("15.03.2027, 09.30", None),  # the zero shows that it is a time of 24 hours
+        ("15.03.2027, 01.30", False),  # but nobody has an appointment then: a spreadsheet added the zero
+        ("3/15/2027 06:59", False),
         ("3/15/2027 11:30:00 ", False),
         ("3/15/2027 12:30", None),
         ("3/15/2027 16:30", None),
