@@ -136,6 +136,20 @@ def test_what_messages_and_comments_refer_to_exists() -> None:
     assert sorted(path for path in found if not (ROOT / path).exists()) == []
 
 
+def test_every_section_that_a_message_or_the_configuration_names_exists() -> None:
+    files = [*(ROOT / "reminderd").rglob("*.py"), *(ROOT / "deploy").glob("*.*"), ROOT / "config.example.toml"]
+    text = re.sub(r"\n# *", " ", "\n".join(text_of(file) for file in files))
+    named = {(page, heading) for page, heading in re.findall(r"\b([a-z]+)\.md, ([\w` ]+\??)(?=[\n\"),;])", text)}
+    named |= {(page, heading) for heading, page in re.findall(r'"([A-Z][^"\n]+)" in docs/([a-z]+)\.md', text)}
+    assert len(named) > 5
+    missing = [
+        f"{page}.md, {heading}"
+        for page, heading in sorted(named)
+        if not re.search(rf"^#+ {re.escape(heading)}$", text_of(ROOT / f"docs/{page}.md"), re.MULTILINE)
+    ]
+    assert missing == []
+
+
 def test_what_the_table_of_where_to_add_names_is_in_the_file_that_it_names() -> None:
     found = [
         (name, file)

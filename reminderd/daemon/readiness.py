@@ -152,12 +152,12 @@ async def warn_of_uncallable(database: Database, examined: Examined) -> None:
         while not await database.read(examined.examine):
             pass  # let others read in between
     except StoreUnavailableError as error:
-        logger.warning(f"unknown whether waiting reminders can't be called: {error}")
+        logger.warning(f"not examined whether waiting reminders can be called: {error}")
         return
     except StoreUnusableError:
         raise
     except Exception:  # noqa: BLE001 - a bug here must not stop the calls
-        logger.exception("unknown whether waiting reminders can't be called: unexpected error")
+        logger.exception("not examined whether waiting reminders can be called: unexpected error")
         return
     for reason, count in examined.reasons.items():
         logger.warning(f"{count} waiting {'reminder' if count == 1 else 'reminders'} can't be called: {reason}")

@@ -269,7 +269,7 @@ def judge_errors(seen: Examination, name: str, seconds: float) -> list[Finding]:
         why = f"{name} opens; it could not be read through within {seconds:g} s"
         return [unknown("database", why, "reminderd db check has no time limit")]
     shown = [
-        wrong("database", mistake, "see operations.md, db check")
+        wrong("database", mistake, "see operations.md, Is all well?")
         for mistake in seen.mistakes[: _SHOWN if len(seen.mistakes) > _SHOWN + 1 else None]
     ]
     if len(shown) < len(seen.mistakes):

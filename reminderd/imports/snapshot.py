@@ -122,7 +122,7 @@ def snapshot_of(
         FileRefusedError: The file contains only changes.
     """
     if table.unit == MESSAGE_UNIT:
-        raise FileRefusedError("its messages say what has changed, not what there is; expected no snapshot of them")
+        raise FileRefusedError("its messages contain only changes; expected all appointments, as it is a snapshot")
     names: set[str] = set()
     nameless: int | None = None
     moments: list[datetime] = []

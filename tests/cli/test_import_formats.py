@@ -151,11 +151,11 @@ def test_an_appointment_that_a_later_file_cancels_is_not_called_for(terminal: Te
     assert [row["status"] for row in terminal.json("list")] == ["cancelled"]
 
 
-def test_messages_are_no_snapshot_as_they_say_only_what_has_changed(terminal: Terminal) -> None:
+def test_messages_are_no_snapshot_as_they_contain_only_changes(terminal: Terminal) -> None:
     path = copied(terminal, "epic.hl7")
     (terminal.folder / "config.toml").write_text(f"{APPOINTMENTS}\n[import.profiles.messages]\nsnapshot_days = 30\n")
     said = terminal.type("import", str(path), "--profile", "messages", code=2).stderr
-    assert "its messages say what has changed, not what there is" in said
+    assert "its messages contain only changes; expected all appointments, as it is a snapshot" in said
 
 
 def test_a_rejected_record_can_be_corrected_in_its_file_and_imported_as_a_table(terminal: Terminal) -> None:

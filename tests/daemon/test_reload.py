@@ -292,7 +292,7 @@ async def test_an_alert_in_flight_during_a_reload_is_sent_once(running: Reloadin
         (
             "",
             "reminderd.staff.obstacles.Examined.examine",
-            "unknown whether waiting reminders can't be called: unexpected error",
+            "not examined whether waiting reminders can be called: unexpected error",
         ),
     ],
     ids=["alerts", "folder", "examination"],
