@@ -43,12 +43,12 @@ def test_what_is_typed_overrules_the_profile(praxis: Terminal) -> None:
     assert stored(praxis, "ref", "scheduled_at") == [("Ibañez", "2040-01-03 16:00")]
 
 
-def test_a_profile_that_there_is_not_is_wrong_usage(praxis: Terminal) -> None:
+def test_an_unknown_profile_is_wrong_usage(praxis: Terminal) -> None:
     said = praxis.type("import", "list.csv", "--profile", "praxi", code=2).stderr
     assert said == '--profile: "praxi" is unknown (did you mean praxis?); expected one of praxis\n'
 
 
-def test_a_header_of_the_profile_that_the_file_has_not_is_named(praxis: Terminal) -> None:
+def test_a_header_of_the_profile_that_the_file_lacks_is_named(praxis: Terminal) -> None:
     (praxis.folder / "list.csv").write_text(ROWS.replace("Anschluss", "Leitung"), encoding="cp1252")
     said = praxis.type("import", "list.csv", "--profile", "praxis", code=2).stderr
     assert 'phone_number: there is no column "Anschluss"' in said

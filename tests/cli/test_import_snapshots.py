@@ -188,9 +188,7 @@ def test_a_file_from_the_future_keeps_no_later_one_out(clinic: Terminal) -> None
     assert "1 cancelled" in clinic.type("import", "list.csv", *SPAN).stdout
 
 
-def test_an_import_that_does_not_come_to_its_end_cancels_nothing(
-    clinic: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unfinished_import_cancels_nothing(clinic: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     write(clinic, *map(line, range(8)))
     monkeypatch.setattr("reminderd.imports.one_file.import_rows", lambda *_: ImportStatus.INTERRUPTED)
     clinic.type("import", "list.csv", *SPAN, code=130)

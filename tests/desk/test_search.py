@@ -196,7 +196,7 @@ def found(store: Store, **fields: str) -> list[object]:
         ({"name": "visit 7", "digits": "0147", "first": "today", "response": "confirmed"}, ["today"]),
     ],
 )
-def test_a_search_finds_what_fits_all_of_it_newest_first(
+def test_a_search_finds_what_matches_all_of_it_newest_first(
     store: Store, fields: dict[str, str], expected: list[str]
 ) -> None:
     assert found(store, **fields) == expected

@@ -119,7 +119,7 @@ def test_a_file_that_is_not_understood_is_moved_to_the_rejected_ones_with_a_text
         assert "Erika" not in text, "the first line may be a patient"
 
 
-def test_the_first_profile_whose_pattern_fits_reads_the_file(inbox: Path) -> None:
+def test_the_first_profile_whose_pattern_matches_reads_the_file(inbox: Path) -> None:
     config = configured(
         inbox,
         '[import.profiles.lab]\nfiles = "lab*.csv"\ncolumns = { ref = "Nr" }\n'

@@ -1,7 +1,7 @@
 """Compare a simulated month of a clinic with an oracle that knows only the documents.
 
-`REMINDERD_MONTHS=20` plays as many months, each with a seed of its own; on PostgreSQL only so many days are played as
-`REMINDERD_DAYS_ON_POSTGRES` says.
+`REMINDERD_MONTHS=20` plays as many months, each with its own seed; on PostgreSQL, `REMINDERD_DAYS_ON_POSTGRES`
+is the number of days that are played.
 """
 
 import os

@@ -126,7 +126,7 @@ def test_a_bundled_call_names_its_other_reminders() -> None:
     assert "call 2 created" in lines
 
 
-def test_what_it_had_come_to_before_it_was_called_again_is_kept() -> None:
+def test_the_outcome_before_it_was_called_again_is_kept() -> None:
     acts = [
         {"at": NOW, "act": "add", "actor": "anna", "detail": None},
         {"at": after(9), "act": "call-again", "actor": "anna", "detail": None},

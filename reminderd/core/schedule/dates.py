@@ -76,7 +76,7 @@ _SLASHED: Final = re.compile(
 
 _HALF: Final = re.compile(r"[0-9]\s*[ap]\.?\s?m\b", re.IGNORECASE)
 _BEFORE_NOON: Final = re.compile(r"(?:^|[ ,])(?:0?[1-6]|[7-9]|1[01])[:.][0-9]{2}(?:[:.][0-9]{2})?\s*$")
-"""A time that may lack its PM. 09:30 has 24 hours, but 01:30 is hardly the time of an appointment at night."""
+"""A time that may lack its PM: 01:30 is rarely at night, whereas 09:30 with its zero is of the 24-hour clock."""
 
 
 class DayOrder(StrEnum):

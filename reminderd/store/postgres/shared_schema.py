@@ -107,7 +107,7 @@ def refuse_unless_newest(schema: Schema, newest: int) -> None:
 
 
 def make_or_check(connection: Raw, steps: list[Migration]) -> list[str]:
-    """Create the tables if the database is empty, and return the names of the steps; else check the tables.
+    """Create the tables if the database is empty, and return the names of the steps; otherwise check the tables.
 
     Raises:
         StoreUnusableError: The tables are another program's, too new, or older: only `migrate` upgrades them.

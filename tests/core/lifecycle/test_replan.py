@@ -244,7 +244,7 @@ def test_the_same_moment_from_another_entry_is_the_same_call() -> None:
     assert after == ledger
 
 
-def test_two_calls_that_come_to_the_same_moment_are_one() -> None:
+def test_two_calls_at_the_same_moment_are_one() -> None:
     """On Saturday at nine waits the call that was wanted on Sunday, when the other one is moved there, too."""
     week = evolve(TWICE.calling_hours, holidays=frozenset({"2026-03-08"}))
     rules = evolve(rules_with("2 days", "1 day"), calling_hours=week)

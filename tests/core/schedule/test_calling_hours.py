@@ -32,7 +32,7 @@ def utc(text: str) -> datetime:
         ("2026-03-27 20:00", "2026-03-30 07:00"),  # over the weekend on which the clock goes forward
     ],
 )
-def test_the_next_opening(now: str, opens: str) -> None:
+def test_the_hours_open_at_once_or_at_their_next_start(now: str, opens: str) -> None:
     assert OFFICE.next_open(utc(now), BERLIN) == utc(opens)
 
 

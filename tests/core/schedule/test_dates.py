@@ -222,7 +222,7 @@ def test_a_local_time_that_occurs_twice_is_the_first_one() -> None:
         ("", None),
     ],
 )
-def test_only_a_time_before_noon_without_a_zero_may_lack_am_or_pm(text: str, half: bool | None) -> None:
+def test_only_a_time_before_noon_may_lack_its_pm(text: str, half: bool | None) -> None:
     assert has_half(text) is half
 
 

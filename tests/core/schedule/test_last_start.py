@@ -26,7 +26,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
         ("2026-03-29 12:00", "2026-03-27 09:00"),  # the clock goes forward
     ],
 )
-def test_the_last_start(wanted: str, planned: str) -> None:
+def test_a_call_outside_the_hours_is_moved_to_their_last_start_before_it(wanted: str, planned: str) -> None:
     moment = datetime.fromisoformat(wanted).replace(tzinfo=BERLIN)
     assert OFFICE.last_start(moment, BERLIN) == datetime.fromisoformat(planned).replace(tzinfo=BERLIN)
 

@@ -242,7 +242,7 @@ def test_a_transaction_that_loses_its_connection_is_made_again(
     assert keys == ["attempt 2"]
 
 
-def test_a_transaction_that_the_server_ended_as_nobody_went_on_with_it_is_made_again(
+def test_a_transaction_that_the_server_has_ended_as_idle_is_repeated(
     opened: PostgresConnection,
 ) -> None:
     attempts: list[int] = []
@@ -322,7 +322,9 @@ def sever(connection: PostgresConnection) -> None:
     line.detach()  # libpq closes it
 
 
-def test_a_commit_that_nobody_can_tell_says_so(opened: PostgresConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_whose_outcome_is_unknown_is_reported_as_unknown(
+    opened: PostgresConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(driver, "_KNOW_WITHIN", 0.05)
 
     def gone(_self: PostgresConnection) -> None:

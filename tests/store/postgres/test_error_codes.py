@@ -39,13 +39,13 @@ def refused(url: str, kind: type[Exception]) -> str:
     return sentence
 
 
-def test_a_wrong_password(made: PostgresDatabase) -> None:
+def test_a_wrong_password_is_refused(made: PostgresDatabase) -> None:
     url = made.server.url(made.name, user=CAREFUL_USER, password=WRONG)
     reason = 'password authentication failed for user "clinic_by_password"'
     assert refused(url, UNUSABLE) == f"the server does not accept the user or the password of the URL ({reason})"
 
 
-def test_each_of_several_hosts_says_why_it_can_not_be_used(made: PostgresDatabase) -> None:
+def test_each_of_several_hosts_is_reported_with_its_reason(made: PostgresDatabase) -> None:
     closed = a_free_port()
     hosts = f"127.0.0.1:{made.server.port},127.0.0.1:{closed}"
     url = f"postgresql://{CAREFUL_USER}:{WRONG}@{hosts}/{made.name}"
@@ -54,34 +54,34 @@ def test_each_of_several_hosts_says_why_it_can_not_be_used(made: PostgresDatabas
     assert refused(url, UNAVAILABLE) == f"the server does not answer ({rejected}; {refusal})"
 
 
-def test_no_password(made: PostgresDatabase) -> None:
+def test_a_url_without_a_password_is_refused(made: PostgresDatabase) -> None:
     url = f"postgresql://{CAREFUL_USER}@127.0.0.1:{made.server.port}/{made.name}"
     assert refused(url, UNUSABLE).startswith("the server asks for a password, and the URL has none")
 
 
-def test_no_such_database(made: PostgresDatabase) -> None:
+def test_a_missing_database_is_reported(made: PostgresDatabase) -> None:
     url = made.server.url("nobodys", password=WRONG)
     assert refused(url, UNUSABLE) == 'the database does not exist on the server (database "nobodys" does not exist)'
 
 
-def test_no_such_role(made: PostgresDatabase) -> None:
+def test_a_missing_role_is_reported(made: PostgresDatabase) -> None:
     url = made.server.url(made.name, user="nobody", password=WRONG)
     assert refused(url, UNUSABLE) == 'the server rejects this user (role "nobody" does not exist)'
 
 
-def test_a_server_without_encryption(made: PostgresDatabase) -> None:
+def test_a_server_without_encryption_is_refused_if_the_url_requires_it(made: PostgresDatabase) -> None:
     sentence = refused(f"{made.server.url(made.name, password=WRONG)}?sslmode=verify-full", UNUSABLE)
     assert sentence.startswith(
         "the server does not offer the encryption that the URL requires (server does not support SSL"
     )
 
 
-def test_parameters_that_libpq_does_not_take(made: PostgresDatabase) -> None:
+def test_parameters_that_libpq_rejects_are_reported(made: PostgresDatabase) -> None:
     sentence = refused(f"{made.server.url(made.name, password=WRONG)}?{WRONG}=1", UNUSABLE)
     assert sentence == "libpq rejects this URL: see docs/postgresql.md"
 
 
-def test_a_replica(made: PostgresDatabase) -> None:
+def test_a_replica_is_unavailable_for_writing(made: PostgresDatabase) -> None:
     with made.connect() as other:
         other.execute(f"ALTER DATABASE {made.name} SET default_transaction_read_only = on".encode())
         try:
@@ -105,7 +105,7 @@ def test_a_replica(made: PostgresDatabase) -> None:
         ),
     ],
 )
-def test_another_schema(made: PostgresDatabase, change: str, sentence: str) -> None:
+def test_another_schema_is_refused(made: PostgresDatabase, change: str, sentence: str) -> None:
     with made.connect() as other:
         row = other.execute("SELECT needs FROM schema_info").fetchone()
         other.execute(f"UPDATE schema_info SET {change}".encode())
@@ -115,7 +115,7 @@ def test_another_schema(made: PostgresDatabase, change: str, sentence: str) -> N
     assert refused(made.server.url(made.name, password=WRONG), UNUSABLE).startswith(expected)
 
 
-def test_another_programs_database(empty: PostgresDatabase) -> None:
+def test_another_programs_database_is_refused(empty: PostgresDatabase) -> None:
     with empty.connect() as other:
         other.execute("CREATE TABLE orders (id BIGINT)")
     assert refused(empty.url, UNUSABLE).startswith("made by another program, not by reminderd")
@@ -128,7 +128,7 @@ def silent() -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
-def test_a_server_that_does_not_answer(silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_is_unavailable(silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from reminderd.store.postgres import sessions  # noqa: PLC0415
 
     monkeypatch.setitem(sessions._PATIENCE, "connect_timeout", 2)  # libpq never waits for less
@@ -136,7 +136,7 @@ def test_a_server_that_does_not_answer(silent: int, monkeypatch: pytest.MonkeyPa
     assert refused(url, UNAVAILABLE) == "the server does not answer in time (connection timeout expired)"
 
 
-def test_a_server_that_is_not_there() -> None:
+def test_a_server_that_does_not_run_is_unavailable() -> None:
     port = a_free_port()
     url = f"postgresql://clinic:{WRONG}@127.0.0.1:{port}/clinic"
     assert refused(url, UNAVAILABLE) == "the server does not answer (Connection refused)"
@@ -144,12 +144,12 @@ def test_a_server_that_is_not_there() -> None:
     assert refused(both, UNAVAILABLE) == "the server does not answer (Connection refused)"
 
 
-def test_a_name_that_nobody_knows() -> None:
+def test_an_unknown_host_name_is_unavailable() -> None:
     url = f"postgresql://clinic:{WRONG}@no-such-host.invalid/clinic"
     assert refused(url, UNAVAILABLE).startswith("the server's host name can't be resolved (failed to resolve host")
 
 
-def test_a_server_without_room() -> None:
+def test_a_server_without_a_free_connection_is_unavailable() -> None:
     skip_without_postgres()
     # Sessions that were refused a moment ago still take a place each, and if none were left, the server would word it
     # differently.
@@ -174,7 +174,7 @@ def test_a_server_without_room() -> None:
         (psycopg.OperationalError("server closed the connection unexpectedly"), UNAVAILABLE),
     ],
 )
-def test_an_error_while_we_run_says_whether_it_may_pass(error: psycopg.Error, kind: type[Exception]) -> None:
+def test_an_error_while_we_run_shows_whether_it_may_pass(error: psycopg.Error, kind: type[Exception]) -> None:
     found = store_error(error)
     assert type(found) is kind
     assert "\n" not in str(found)
