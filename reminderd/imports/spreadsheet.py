@@ -62,6 +62,7 @@ _EXPECTED: Final = "expected --encoding with its name, like windows-1252 or wind
 _LETTERS: Final = {
     b"any": rb"[A-Za-z\xc0-\xd6\xd8-\xf6\xf8-\xff]",
     b"small": rb"[a-z\xdf-\xf6\xf8-\xff]",
+    b"capital": rb"[A-Z\xc0-\xd6\xd8-\xde]",
 }
 """The bytes that are letters in Windows-1252, and no signs in the encodings of MS-DOS and of the old Mac OS."""
 _STRANGE: Final = re.compile(
@@ -69,6 +70,7 @@ _STRANGE: Final = re.compile(
       (?<=%(any)b) [\x80-\x84\x86-\x90\x93-\x97\x99\x9b-\x9d\xa4\xa7] (?=%(small)b)   # a low quote in J.ger
     | (?<=%(small)b) [\x8a\x8e] | (?<=%(any)b) [\x82\x84]     # a capital letter or a low quote at the end of Andr.
     | [\x80\x86\x87\x99] (?=%(small)b)                       # a cross before .zdemir
+    | (?<=%(capital)b) [\x80-\x84\x86\x8f\x90\x99\x9d\xa5] (?=%(capital)b)     # a trademark in K.NIG
     """
     % _LETTERS,
     re.VERBOSE,
@@ -77,10 +79,17 @@ _STRANGE: Final = re.compile(
 
 In the encodings of MS-DOS and of the old Mac OS, in which Excel also saves CSV, these bytes are letters.
 """
-_CARON: Final = 0x9A
-"""The byte that is a small š in Windows-1252, and ö in Mac OS Roman."""
-_CARON_IN_WORD: Final = re.compile(rb"(?<=%(any)b)\x9a" % _LETTERS)
-_WESTERN: Final = re.compile(rb"%(any)b[\xe0-\xf6\xf8-\xfc]|[\xc0-\xd6\xd8-\xdc]%(small)b" % _LETTERS)
+_CARON: Final = re.compile(rb"(?<=%(any)b)\x9a | (?<=%(capital)b)\x8e(?=%(capital)b)" % _LETTERS, re.VERBOSE)
+"""The bytes that are š and Ž in Windows-1252, and Ü and Ä in the encoding of MS-DOS, where they occur in a word."""
+_WESTERN: Final = re.compile(
+    rb"""
+      %(any)b [\xe0\xe2-\xf6\xf8-\xfc] | [\xc0-\xd6\xd8-\xdc] %(small)b
+    | %(small)b \xe1                     # not after a capital letter, as in STRA.E in the encoding of MS-DOS
+    | [A-Z] [\xc4\xdc] [A-Z]             # in a word without small letters
+    """
+    % _LETTERS,
+    re.VERBOSE,
+)
 """Bytes that are letters beyond ASCII in a word, and mostly signs in the other encodings."""
 
 
@@ -260,8 +269,9 @@ def _refuse_unclear(file: IO[bytes]) -> None:
         strange = _STRANGE.search(line)
         if strange is not None:
             raise _unclear(number, strange[0][0], "cp1252", "cp850", "mac-roman")
-        if caron is None and _CARON_IN_WORD.search(line):
-            caron = _unclear(number, _CARON, "cp1252", "mac-roman")
+        found = None if caron is not None else _CARON.search(line)
+        if found is not None:
+            caron = _unclear(number, found[0][0], "cp1252", "cp850", "mac-roman")
         is_western = is_western or _WESTERN.search(line) is not None
         if _FOREIGN_WORD.search(line):
             raise EncodingError(f"line {number} has letters that may be of more than one alphabet; {_EXPECTED}")

@@ -327,13 +327,17 @@ def zipped(*names: str) -> bytes:
         (HEADER + "7,+4930123456,Steinstraße,x\n".encode("mac-roman"), "may be § (Windows-1252)"),
         (HEADER + "7,+4930123456,Mme André,x\n".encode("mac-roman"), "may be Ž (Windows-1252)"),
         (HEADER + "7,+4930123456,Sr. Peña,x\n".encode("mac-roman"), "may be – (Windows-1252)"),
-        (HEADER + "7,+4930123456,Herr Köhler,x\n".encode("mac-roman"), "may be š (Windows-1252) or ö (mac-roman)"),
+        (HEADER + "7,+4930123456,Herr Köhler,x\n".encode("mac-roman"), "or Ü (cp850 of MS-DOS) or ö (mac-roman)"),
         (HEADER + "7,+4930123456,Herr Jäger,x\n".encode("cp850"), "may be „ (Windows-1252) or ä (cp850 of MS-DOS)"),
         (
             HEADER + "7,+4930123456,Mme André,x\n".encode("cp850"),
             "may be \N{SINGLE LOW-9 QUOTATION MARK} (Windows-1252) or é (cp850 of MS-DOS)",
         ),
         (HEADER + "7,+4930123456,Herr Özdemir,x\n".encode("cp850"), "may be ™ (Windows-1252) or Ö (cp850 of MS-DOS)"),
+        (HEADER + "7,+4930123456,KÖNIG,x\n".encode("cp850"), "may be ™ (Windows-1252) or Ö (cp850 of MS-DOS)"),
+        (HEADER + "7,+4930123456,JÄGER,x\n".encode("cp850"), "may be Ž (Windows-1252) or Ä (cp850 of MS-DOS)"),
+        (HEADER + "7,+4930123456,STRAßER MÜLLER,x\n".encode("cp850"), "may be š (Windows-1252) or Ü (cp850 of MS-DOS)"),
+        (HEADER + "7,+4930123456,JÄGER,x\n".encode("mac-roman"), "may be € (Windows-1252) or Ç (cp850 of MS-DOS)"),
     ],
 )
 def test_a_file_that_cannot_be_read_whole_ends_with_exit_code_2(terminal: Terminal, content: bytes, why: str) -> None:
@@ -349,6 +353,7 @@ def test_a_file_that_cannot_be_read_whole_ends_with_exit_code_2(terminal: Termin
         "Herr Šimek und Frau Žižka",
         "KOŠICE, § 5, Mo–Fr",
         "Tomáš und Božena",
+        "BOŽENA MÜLLER, PRAXIS™, MO–FR, 5€",
     ],
 )
 def test_signs_and_letters_of_windows_1252_are_read_where_they_make_sense(terminal: Terminal, message: str) -> None:
