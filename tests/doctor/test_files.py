@@ -124,18 +124,25 @@ def test_a_backup_folder_on_a_disk_that_is_not_mounted_is_an_error(folder: Path)
     assert mistakes(folder) == []
 
 
-# Looks at the configuration in the folder named by its argument, loaded before, as a user who is not root.
-AS_NOBODY = """
-import os, sys
+def said_without_roots_powers(script: str, folder: Path) -> list[str]:
+    """Return the lines that a script about a folder prints, in a process that may do only what its owner may do."""
+    beyond = "-dac_override,-dac_read_search"
+    command = [sys.executable, "-c", script, str(folder)]
+    if os.geteuid() == 0:
+        command = ["setpriv", f"--bounding-set={beyond}", f"--inh-caps={beyond}", *command]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())
+    folder.chmod(0o700)
+    return result.stdout.splitlines()
+
+
+# Looks at the files of the configuration in the folder named by its argument, which is shut after it is loaded.
+FILES = """
+import sys
 from pathlib import Path
 from reminderd.config import load_config
 from reminderd.doctor.machine import check_files
 config = load_config(None, {}, Path(sys.argv[1]))
-if os.geteuid() == 0:
-    os.setgid(65534)
-    os.setuid(65534)
-else:
-    Path(sys.argv[1]).chmod(0)
+Path(sys.argv[1]).chmod(0)
 for finding in check_files(config):
     print(finding.mark, finding.text)
 """
@@ -143,29 +150,21 @@ for finding in check_files(config):
 
 def test_a_backup_folder_that_the_daemon_cannot_write_to_is_an_error(folder: Path) -> None:
     (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "backups"\n')
-    (folder / "backups").mkdir(0o755)
-    if os.geteuid() != 0:
-        (folder / "backups").chmod(0o555)
-    command = [sys.executable, "-c", AS_NOBODY.replace("chmod(0)", "chmod(0o755)"), str(folder)]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())
-    assert "wrong no backup can be written to [backup].folder" in result.stdout.splitlines()
+    (folder / "backups").mkdir(0o555)
+    said = said_without_roots_powers(FILES.replace("chmod(0)", "chmod(0o755)"), folder)
+    assert "wrong no backup can be written to [backup].folder" in said
 
 
-# Checks what is in the folder named by its argument as a user who may not look into it.
-SHUT_OUT = """
-import os, sys
+# Checks the database and the results in the folder named by its argument, which is shut after it is loaded.
+CONTENTS = """
+import sys
 from pathlib import Path
 import trio
 from reminderd.clock import SystemClock
 from reminderd.config import load_config
 from reminderd.doctor.machine import check_database, check_results_folder
 config = load_config(None, {}, Path(sys.argv[1]))
-trio.run(lambda: check_database(config, SystemClock(), seconds=1))  # loads all that this user can't load afterward
-if os.geteuid() == 0:
-    os.setgid(65534)
-    os.setuid(65534)
-else:
-    Path(sys.argv[1]).chmod(0)
+Path(sys.argv[1]).chmod(0)
 print("missing", config.database.is_missing)
 for finding in [*trio.run(lambda: check_database(config, SystemClock(), seconds=1)), *check_results_folder(config)]:
     print(finding.mark, finding.about)
@@ -176,17 +175,11 @@ def test_a_folder_that_this_user_may_not_enter_is_an_error_and_not_empty(folder:
     (folder / "config.toml").write_text(f'{CONFIG}[results]\nfolder = "answers"\n')
     with open_sync(folder / "reminderd.db"):
         pass
-    folder.chmod(0o700)
-    command = [sys.executable, "-c", SHUT_OUT, str(folder)]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())
-    folder.chmod(0o700)
-    assert result.stdout.splitlines() == ["missing False", "wrong database", "wrong results"]
+    said = said_without_roots_powers(CONTENTS, folder)
+    assert said == ["missing False", "wrong database", "wrong results"]
 
 
 def test_unreadable_files_are_not_called_good(folder: Path) -> None:
-    folder.chmod(0o700)
-    command = [sys.executable, "-c", AS_NOBODY, str(folder)]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())
-    folder.chmod(0o700)
-    assert "unknown a file with a secret can't be read: Permission denied" in result.stdout.splitlines()
-    assert "good" not in result.stdout
+    said = said_without_roots_powers(FILES, folder)
+    assert "unknown a file with a secret can't be read: Permission denied" in said
+    assert not [line for line in said if "good" in line]
