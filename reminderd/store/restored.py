@@ -33,7 +33,7 @@ from reminderd.store.users import log_everybody_out
 SERVER: Final = "server"
 """The setting that has the server's identity."""
 
-_LOSSLESS: Final = "a standby has taken over; dialing goes on, as [database].failover_is_lossless is true"
+_LOSSLESS: Final = "a standby has taken over; dialing continues, as [database].failover_is_lossless is true"
 _UNDECIDED: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
  WHERE status IN {sql_list(one for one in Status if one.in_call)}

@@ -387,7 +387,7 @@ async def test_an_import_goes_on_without_the_browser_and_shows_how_far_it_is(
         page = await server.browser.submit(page, "/import/take")
         await until(import_.reached.is_set)
         part = await server.browser.get("/import/part")
-        assert "You may leave this page; the import goes on." in part.text
+        assert "You may leave this page; the import continues." in part.text
         assert int(part.root.one("progress").attributes["value"]) > 0
         other = server.another_browser()
         await other.log_in()
