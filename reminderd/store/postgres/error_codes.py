@@ -78,7 +78,7 @@ def store_error(error: BaseException) -> StoreUnavailableError | StoreUnusableEr
         return None
     code = error.sqlstate
     if code is None:
-        return _unconnected(error) if isinstance(error, psycopg.OperationalError) else None
+        return _unconnected(error) if _is_of_the_connection(error) else None
     if code in _UNUSABLE:
         return StoreUnusableError(f"{_UNUSABLE[code]} ({first_line(error)})")
     if code in _UNAVAILABLE or code[:2] in _UNAVAILABLE_CLASSES:
@@ -92,7 +92,7 @@ def is_lost(error: BaseException) -> bool:
         return False
     code = error.sqlstate
     if code is None:
-        return isinstance(error, psycopg.OperationalError)
+        return _is_of_the_connection(error)
     return code == _IDLE_TIMEOUT or code.startswith(("08", "57P"))
 
 
@@ -109,6 +109,14 @@ def is_collision(error: BaseException) -> bool:
 def first_line(error: psycopg.Error) -> str:
     """Return the first line of the server's or libpq's message."""
     return error.diag.message_primary or str(error).partition("\n")[0]
+
+
+def _is_of_the_connection(error: psycopg.Error) -> bool:
+    """Return whether an error without a code is libpq's own, because there is no connection, and no wrong use of it.
+
+    In a pipeline, libpq returns a lost connection as a result without a code, which psycopg raises as the base class.
+    """
+    return isinstance(error, psycopg.OperationalError) or type(error) is psycopg.DatabaseError
 
 
 def _unconnected(error: psycopg.Error) -> StoreUnavailableError | StoreUnusableError:

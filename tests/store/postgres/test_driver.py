@@ -265,9 +265,10 @@ def test_a_transaction_that_the_server_has_ended_as_idle_is_repeated(
     assert keys == ["attempt 2"]
 
 
+@pytest.mark.parametrize("error", [psycopg.OperationalError, psycopg.DatabaseError])  # see `error_codes`
 @pytest.mark.parametrize("has_happened", [True, False])
 def test_a_commit_whose_answer_is_lost_is_resolved_by_its_mark(
-    opened: PostgresConnection, monkeypatch: pytest.MonkeyPatch, has_happened: bool
+    opened: PostgresConnection, monkeypatch: pytest.MonkeyPatch, has_happened: bool, error: type[Exception]
 ) -> None:
     transaction(opened, put("before"), NOW)
     flush = PostgresConnection._flush
@@ -279,7 +280,7 @@ def test_a_commit_whose_answer_is_lost_is_resolved_by_its_mark(
         if is_commit:
             monkeypatch.setattr(PostgresConnection, "_flush", flush)
             sever(self)
-            raise psycopg.OperationalError("the line was cut")
+            raise error("the line was cut")
         flush(self)
 
     monkeypatch.setattr(PostgresConnection, "_flush", cut)

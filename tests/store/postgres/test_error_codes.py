@@ -172,6 +172,8 @@ def test_a_server_without_a_free_connection_is_unavailable() -> None:
         # A connection that is lost while we run may say so with the words of its encryption.
         (psycopg.OperationalError("consuming input failed: SSL SYSCALL error: EOF detected"), UNAVAILABLE),
         (psycopg.OperationalError("server closed the connection unexpectedly"), UNAVAILABLE),
+        # In a pipeline, psycopg raises libpq's own result, which has no code, as the base class.
+        (psycopg.DatabaseError("server closed the connection unexpectedly\n\tThis probably means …"), UNAVAILABLE),
     ],
 )
 def test_an_error_while_we_run_shows_whether_it_may_pass(error: psycopg.Error, kind: type[Exception]) -> None:
@@ -181,7 +183,13 @@ def test_an_error_while_we_run_shows_whether_it_may_pass(error: psycopg.Error, k
 
 
 @pytest.mark.parametrize(
-    "error", [psycopg.errors.UniqueViolation("twice"), psycopg.DataError("NUL"), ValueError("a bug")]
+    "error",
+    [
+        psycopg.errors.UniqueViolation("twice"),
+        psycopg.DataError("NUL"),
+        psycopg.ProgrammingError("the query has 0 placeholders but 1 parameters were passed"),
+        ValueError("a bug"),
+    ],
 )
 def test_a_broken_constraint_and_a_bug_are_not_the_databases_errors(error: Exception) -> None:
     assert store_error(error) is None
