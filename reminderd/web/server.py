@@ -192,8 +192,15 @@ class ClientConnection:
             await self.stream.aclose()
 
     def hang_up(self) -> None:
-        """Read no further request. The answer to a request that has begun is still sent."""
+        """Read no further request. One that has arrived is still answered."""
         self._is_over = True
+        if self.stream.socket.fileno() >= 0:
+            # This ends only a wait. A request that has just ended the wait itself would be cut off by a cancellation.
+            trio.lowlevel.notify_closing(self.stream.socket)
+
+    def _give_up(self) -> None:
+        """End the reading, as nobody receives anything anymore: the protocol may wait to pass something on."""
+        self.hang_up()
         if not self._is_answering:
             self._reading.cancel()
 
@@ -252,7 +259,7 @@ class ClientConnection:
             case Closed():
                 await self._send(b"")
                 await self.stream.aclose()
-                self.hang_up()  # the protocol may wait to pass on what nobody receives anymore
+                self._give_up()
                 await self._protocol.handle(Closed())
 
     async def _send(self, data: bytes) -> None:
@@ -269,7 +276,7 @@ class ClientConnection:
                 await self.stream.send_all(data)
                 return
             await self._protocol.handle(Closed())
-            self.hang_up()
+            self._give_up()
 
     def _sent_at_once(self, data: bytes) -> bytes:
         """Send what the kernel takes without waiting, which is nearly every answer; return the rest."""
