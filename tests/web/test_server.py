@@ -1,7 +1,6 @@
 import os
 import socket
 import struct
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -18,7 +17,6 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 from quart_trio import QuartTrio
 from trio.testing import MockClock
 
-from reminderd.web import server
 from reminderd.web.server import ClientConnection, PortUnavailableError, _Requests, bind, serve
 from tests.support.waiting import PATIENCE
 from tests.support.web_server import PATH, PAYLOAD, WebServer, a_web_server, read_answer, read_to_the_end, read_until
@@ -251,9 +249,9 @@ async def test_an_unread_body_frees_its_connection_afterward(*, hangs_up: bool) 
 
 
 @asynccontextmanager
-async def a_server_of(app: ASGIFramework, stopping: trio.Event | None = None) -> AsyncIterator[int]:
-    """Serve an app until the end of the block, or until `stopping` is set; yields the port."""
-    stopping, listener = trio.Event() if stopping is None else stopping, bind("127.0.0.1", 0)
+async def a_server_of(app: ASGIFramework) -> AsyncIterator[int]:
+    """Serve an app; yields the port."""
+    stopping, listener = trio.Event(), bind("127.0.0.1", 0)
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(serve, app, listener, shutdown_trigger=stopping.wait))
@@ -376,24 +374,33 @@ async def test_a_connection_that_is_closed_between_two_reads_is_a_client_that_we
     await theirs.aclose()
 
 
-@pytest.mark.parametrize("end", ["idle", "stop"])
-async def test_a_request_that_arrives_at_the_moment_at_which_its_connection_ends_is_answered_and_not_cut_off(
-    end: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "_IDLE_SECONDS", 0.05)
+async def test_a_request_that_arrives_at_the_moment_at_which_its_connection_ends_is_not_cut_off() -> None:
+    class Protocol:
+        """Answers what was read, in several steps."""
 
-    async def app(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        await trio.lowlevel.checkpoint()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        async def handle(self, _event: Event) -> None:
+            await trio.lowlevel.checkpoint()
+            answered.append(connection)
 
-    for _ in range(20):  # Trio wakes the server's tasks in any order
-        stopping = trio.Event()
-        async with a_server_of(app, stopping) as port, await trio.open_tcp_stream("127.0.0.1", port) as client:
-            await trio.testing.wait_all_tasks_blocked()
-            os.write(client.socket.fileno(), b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")  # without a turn of the server
-            if end == "stop":
-                stopping.set()
-            else:
-                time.sleep(0.06)  # noqa: ASYNC251 - both are over when the server's tasks run next
-            assert (await client.receive_some()).startswith(b"HTTP/1.1 200")
+    async def read() -> None:
+        with connection._reading:
+            await connection._read(_Requests(connection))
+
+    async def end() -> None:
+        await trio.lowlevel.wait_readable(bell)
+        connection.hang_up()
+
+    for _ in range(20):
+        answered: list[ClientConnection] = []
+        ours, theirs = (trio.SocketStream(side) for side in trio.socket.socketpair())
+        connection = ClientConnection(ours, Config())
+        connection._protocol = cast("ProtocolWrapper", Protocol())
+        bell, rope = socket.socketpair()
+        with trio.fail_after(PATIENCE), bell, rope:
+            async with theirs, ours, trio.open_nursery() as nursery:
+                nursery.start_soon(read)
+                nursery.start_soon(end)
+                await trio.testing.wait_all_tasks_blocked()
+                os.write(theirs.socket.fileno(), b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+                rope.send(b"now")  # both tasks wake at once, and go on in any order
+        assert answered == [connection]
